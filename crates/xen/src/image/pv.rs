@@ -11,6 +11,7 @@
 //! [`Plan::top_table`] (`MMUEXT_PIN_L4_TABLE`): Xen refuses a page table that is
 //! mapped writable anywhere, by dom0 too.
 
+mod frames;
 mod state;
 mod tables;
 
@@ -20,6 +21,7 @@ mod tests;
 use super::layout::{self, pages};
 use super::{Load, PAGE_BYTES, Pfn, PfnRange, PlanError, RUN_PAGES, Request, Run};
 use crate::kernel::Kernel;
+use frames::FrameList;
 use tables::{Mapping, Tables};
 
 pub use state::{VCPU_CONTEXT_BYTES, shared_info_page};
@@ -73,43 +75,6 @@ struct Initrd {
     mapped: bool,
 }
 
-/// Where the list of frames lies: `pages`, and behind it the page tables that
-/// map it, if it is not part of the region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FrameList {
-    vaddr: u64,
-    pages: PfnRange,
-    tables: PfnRange,
-}
-
-impl FrameList {
-    /// In the region, whose own tables map it; `next` is the first page after it.
-    fn in_region(virt_base: u64, pages: PfnRange, next: u64) -> Self {
-        Self {
-            vaddr: virt_base + pages.first.paddr(),
-            pages,
-            tables: PfnRange::new(next, 0),
-        }
-    }
-
-    /// Where the kernel asked for it, with page tables of its own behind it.
-    fn apart(
-        vaddr: u64,
-        pages: PfnRange,
-        region: Mapping,
-        tables: &mut Tables,
-    ) -> Result<Self, PlanError> {
-        let mapping = frame_list_mapping(vaddr, pages, region)?;
-        let first = pages.end().0;
-        let end = tables.cover(mapping, first);
-        Ok(Self {
-            vaddr,
-            pages,
-            tables: PfnRange::new(first, end - first),
-        })
-    }
-}
-
 /// The kernel's own wishes, checked.
 struct Wishes {
     virt_base: u64,
@@ -140,43 +105,36 @@ impl Plan {
             next += count;
             range
         };
-        let mapped_initrd = map_initrd.then(|| take(initrd_pages));
+        let mapped_initrd = map_initrd.then(|| take(initrd_pages).first);
         let mapped_frames = wishes.init_p2m.is_none().then(|| take(frame_pages));
         // Start info, xenstore ring, console ring, in this order.
         let start_info = take(3).first;
 
         let (mapping, main_count) = region(wishes.virt_base, next)?;
-        let mut take_table = next;
         let mut tables = Tables::default();
-        take_table = tables.cover(mapping, take_table);
+        let stack = Pfn(tables.cover(mapping, next));
         let main_tables = PfnRange::new(next, main_count);
-        let stack = Pfn(take_table);
 
         // What is not mapped in the region lies behind it.
-        let mut next = mapping.pages;
         let frames = match mapped_frames {
-            Some(pages) => FrameList::in_region(wishes.virt_base, pages, next),
+            Some(pages) => FrameList::in_region(wishes.virt_base, pages, mapping.pages),
             None => FrameList::apart(
                 wishes.init_p2m.unwrap_or_default(),
-                PfnRange::new(next, frame_pages),
+                PfnRange::new(mapping.pages, frame_pages),
                 mapping,
                 &mut tables,
             )?,
         };
-        next = frames.tables.end().0;
-        let initrd = mapped_initrd.unwrap_or_else(|| {
-            let range = PfnRange::new(next, initrd_pages);
-            next += initrd_pages;
-            range
-        });
-        layout::check_fits(request, next)?;
+        let behind = frames.tables.end();
+        let unmapped_pages = if map_initrd { 0 } else { initrd_pages };
+        layout::check_fits(request, behind.0 + unmapped_pages)?;
         Ok(Self {
             memory_pages: request.memory_pages,
             virt_base: wishes.virt_base,
             entry: wishes.entry,
             hypercall_page: wishes.hypercall_page,
             initrd: Initrd {
-                first: initrd.first,
+                first: mapped_initrd.unwrap_or(behind),
                 bytes: request.initrd_bytes,
                 mapped: map_initrd,
             },
@@ -382,12 +340,6 @@ fn region(virt_base: u64, used: u64) -> Result<(Mapping, u64), PlanError> {
 }
 
 /// The mapping of the list of frames at `INIT_P2M`, apart from the region.
-fn frame_list_mapping(vaddr: u64, pages: PfnRange, region: Mapping) -> Result<Mapping, PlanError> {
-    Mapping::new(vaddr, pages.first.0, pages.count)
-        .filter(|apart| !apart.touches(&HYPERVISOR_HOLE) && !apart.touches(&region.vaddrs()))
-        .ok_or_else(|| placement("INIT_P2M is not an address for the list of frames"))
-}
-
 /// Cuts a range into pieces of at most [`RUN_PAGES`].
 fn slices(range: PfnRange) -> impl Iterator<Item = PfnRange> {
     let mut rest = range;
