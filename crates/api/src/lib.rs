@@ -3,6 +3,9 @@
 //! Not a model: these are the shapes on the wire, every field optional or raw.
 //! The daemon parses them into `xenios-core`'s types before it uses them.
 
+/// What every message can do, such as say how long it is on the wire.
+pub use prost::Message;
+
 /// Version 1 of the contract, from `proto/xenios/v1/guests.proto`.
 pub mod v1 {
     #![expect(

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::facts::{BootDefaults, ImageFacts};
+use crate::facts::{BootDefaults, ImageFacts, PinnedSpec};
 use crate::port::{ErrorKind, Images, PortError, Rootfs, Rootfses};
 use crate::reference::ImageReference;
 
@@ -99,9 +99,9 @@ pub struct MemoryRootfses {
 }
 
 impl Rootfses for MemoryRootfses {
-    fn pack(&self, image: &ImageFacts) -> Result<Rootfs, PortError> {
+    fn pack(&self, spec: &PinnedSpec) -> Result<Rootfs, PortError> {
         self.faults.begin()?;
-        let path = PathBuf::from("/nowhere").join(image.reference.digest().hex());
+        let path = PathBuf::from("/nowhere").join(spec.image.reference.digest().hex());
         self.faults.tick()?;
         Ok(Rootfs {
             path,

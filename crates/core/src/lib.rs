@@ -50,4 +50,4 @@ pub use spec::{
     Defaults, FieldChange, FieldError, FieldErrors, GuestSpec, MemoryMib, SpecDraft, Vcpus,
     Virtualization, diff,
 };
-pub use worker::{Next, Ports, Worker};
+pub use worker::{Next, Pace, Ports, Worker};

@@ -88,7 +88,7 @@ pub trait Images: Send + Sync {
 pub struct Rootfs {
     /// The filesystem image on the host.
     pub path: PathBuf,
-    /// Time spent fetching layers.
+    /// Time spent fetching: layers, and the files that the guest boots with.
     pub pull: Duration,
     /// Time spent packing.
     pub pack: Duration,
@@ -96,9 +96,10 @@ pub struct Rootfs {
 
 /// Makes root filesystems.
 pub trait Rootfses: Send + Sync {
-    /// Pulls and packs the image, or finds it already packed. Can be repeated
-    /// after a crash at any point.
-    fn pack(&self, image: &ImageFacts) -> Result<Rootfs, PortError>;
+    /// Pulls and packs the image, or finds it already packed, and fetches the images
+    /// of kernel and initrd, so that a domain can be built without a registry. Can be
+    /// repeated after a crash at any point.
+    fn pack(&self, spec: &PinnedSpec) -> Result<Rootfs, PortError>;
 }
 
 /// A domain to build.

@@ -200,6 +200,23 @@ impl fmt::Debug for GuestSpec {
 }
 
 impl GuestSpec {
+    /// Its fields, as errors, changes and bindings of policies name them.
+    pub const FIELDS: [&str; 13] = [
+        "name",
+        "image",
+        "kernel",
+        "initrd",
+        "vcpus",
+        "memory_mib",
+        "env",
+        "entrypoint",
+        "command",
+        "working_dir",
+        "user",
+        "labels",
+        "virtualization",
+    ];
+
     /// Parses a draft. Every field that is wrong is reported at once.
     pub fn parse(draft: SpecDraft, defaults: &Defaults) -> Result<Self, FieldErrors> {
         parse::parse(draft, defaults)

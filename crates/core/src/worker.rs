@@ -19,6 +19,20 @@ use crate::port::{
 /// How soon to look again at a guest that boots: its start is a node that the
 /// guest writes, and nothing announces it.
 pub const BOOT_POLL: Duration = Duration::from_millis(100);
+/// So many looks are made that soon: half a minute's worth at least.
+const BOOT_POLLS: u32 = 300;
+/// The longest time between two looks: a guest that never says that it started,
+/// which only the guest decides, must not keep the host busy for ever.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+
+/// What a caller has room for; see [`Worker::step_at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Only steps that are over soon.
+    Quick,
+    /// Any step: a pull takes as long as a registry likes.
+    Any,
+}
 
 /// The world, as a worker reaches it.
 #[derive(Clone)]
@@ -36,6 +50,8 @@ pub struct Ports {
 pub enum Next {
     /// At once.
     Again,
+    /// As soon as there is room for a long step, with [`Pace::Any`]. Nothing was done.
+    Slow,
     /// When a domain or what is desired changes, or at the next regular look.
     WaitForEvent,
     /// After this time, or earlier when something changes: the guest boots.
@@ -59,6 +75,7 @@ pub struct Worker {
     rootfs: Option<Rootfs>,
     unpaused: Option<Instant>,
     failures: u32,
+    polls: u32,
 }
 
 /// Why a step was not completed.
@@ -95,6 +112,7 @@ impl Worker {
             rootfs: None,
             unpaused: None,
             failures: 0,
+            polls: 0,
         }
     }
 
@@ -107,6 +125,14 @@ impl Worker {
     /// Takes one step. It may take as long as the port that it calls.
     #[must_use = "the caller decides when to call again"]
     pub fn step(&mut self) -> Next {
+        self.step_at(Pace::Any)
+    }
+
+    /// Takes one step, unless it is one that may take long and the caller has no
+    /// room for it. So guests that are being pulled do not keep others from being
+    /// deleted, or their ends from being noticed.
+    #[must_use = "the caller decides when to call again"]
+    pub fn step_at(&mut self, pace: Pace) -> Next {
         let mut guest = match self.ports.store.load(self.id) {
             Ok(Some(guest)) => guest,
             Ok(None) => return Next::Done,
@@ -118,7 +144,14 @@ impl Worker {
         };
         let ready = self.rootfs.is_some();
         let step = next_step(guest.desired, &guest.status, &observed, ready);
+        if pace == Pace::Quick && matches!(step, Step::PackRootfs | Step::CreateDomain) {
+            return Next::Slow;
+        }
         let passive = matches!(step, Step::Wait | Step::AwaitStart);
+        self.polls = match step {
+            Step::AwaitStart => self.polls.saturating_add(1),
+            _ => 0,
+        };
         match self.perform(&step, &mut guest) {
             Ok(next) => {
                 // Waiting proves nothing: what failed before it may fail again.
@@ -146,7 +179,7 @@ impl Worker {
                     self.save(guest, |_| {})?;
                 }
             }
-            Step::AwaitStart => return Ok(Next::LookAgain(BOOT_POLL)),
+            Step::AwaitStart => return Ok(Next::LookAgain(poll(self.polls))),
             Step::RecordRunning(domid) => {
                 let booted = self.unpaused.take();
                 self.save(guest, |status| {
@@ -192,7 +225,7 @@ impl Worker {
         let rootfs = self
             .ports
             .rootfses
-            .pack(&guest.spec.image)
+            .pack(&guest.spec)
             .map_err(Setback::Step)?;
         let (pull, pack) = (rootfs.pull, rootfs.pack);
         self.rootfs = Some(rootfs);
@@ -299,6 +332,14 @@ impl Worker {
             cause,
         }
     }
+}
+
+/// How long to wait after so many looks at a guest that boots.
+fn poll(looks: u32) -> Duration {
+    let late = looks.saturating_sub(BOOT_POLLS);
+    // Each later look waits one first wait longer, up to the longest; the cap on the
+    // factor keeps the product in range.
+    (BOOT_POLL * late.saturating_add(1).min(1000)).min(LONGEST_POLL)
 }
 
 /// Whether a permanent error of this step ends the guest. A teardown is never

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, DEFAULT_PATH};
-use crate::{adapter, daemon};
+use crate::{adapter, daemon, process};
 
 /// Runs OCI images of many tenants as Xen guests on this host.
 #[derive(Debug, Parser)]
@@ -66,6 +66,10 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments.config)?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => {
+            process::keep_private();
+            if let Err(error) = process::open_many_files() {
+                tracing::warn!(%error, "the limit of open files stays as it is");
+            }
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use xenios_core::{TenantId, Virtualization};
+use xenios_core::{GuestSpec, TenantId, Virtualization};
 
 pub use self::error::{ConfigError, Problems};
 
@@ -339,6 +339,11 @@ fn bindings(mut raw: Vec<raw::Binding>, problems: &mut Problems) -> Vec<Binding>
             problems.push(&key, "is listed twice; names are unique");
         }
         problems.absolute(&format!("{key}.file"), &binding.file);
+        for field in &binding.may_change {
+            if let Some(problem) = unchangeable(field) {
+                problems.push(format!("{key}.may_change"), problem);
+            }
+        }
         let settings = serde_json::to_string(&binding.settings).unwrap_or_else(|error| {
             problems.push(format!("{key}.settings"), error.to_string());
             String::new()
@@ -351,4 +356,17 @@ fn bindings(mut raw: Vec<raw::Binding>, problems: &mut Problems) -> Vec<Binding>
         });
     }
     bindings
+}
+
+/// Why no policy can be let change a field. A misspelt one would refuse every spec.
+fn unchangeable(field: &str) -> Option<String> {
+    let root = field.split('[').next().unwrap_or(field);
+    let shown = field.escape_debug();
+    if root == "name" {
+        return Some("`name` is the guest's identity; no policy may change it".to_owned());
+    }
+    (!GuestSpec::FIELDS.contains(&root)).then(|| {
+        let known = GuestSpec::FIELDS[1..].join(", ");
+        format!("`{shown}` is no field of a spec; use one of {known}, or env[NAME]")
+    })
 }

@@ -4,7 +4,7 @@
 //! where this one was.
 
 use std::collections::HashSet;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +95,9 @@ fn build(config: &Config) -> anyhow::Result<Built> {
         .context("cannot use the directory of console logs")?;
     let consoles = Arc::new(consoles);
     let chain = policy::load_chain(&config.policy)?;
+    if chain.policies().is_empty() {
+        tracing::warn!("no policy is bound: every valid spec is admitted");
+    }
     let packer = Arc::new(PackerPort::open(
         &config.state_dir.join("cache"),
         &config.registries,
@@ -148,6 +151,7 @@ fn lock(dir: &Path) -> anyhow::Result<()> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     file.try_lock().with_context(|| {

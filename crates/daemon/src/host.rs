@@ -4,9 +4,8 @@
 //! Deciding and committing a create is here, because both must agree on what a tenant
 //! uses. It knows no gRPC.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
@@ -20,18 +19,17 @@ use xenios_core::{
 use crate::console::Consoles;
 use crate::identity::Caller;
 use crate::server::CallError;
+use crate::share::Shares;
 use crate::store::SqliteStore;
 use crate::supervisor::{Steps, Supervisor};
 
-/// Decisions that are made at the same time; others wait within their deadline.
-const MAX_DECISIONS: usize = 16;
+/// Decisions that are made at the same time; others wait within their deadline. Most
+/// of them wait for a registry, each on a thread.
+const MAX_DECISIONS: usize = 64;
 
 /// A spec is judged this often on usage that may change meanwhile; then once more
 /// while nobody else of its tenant can create.
 const OPTIMISTIC_ROUNDS: usize = 2;
-
-/// Locks for commits; tenants share one when their hashes meet.
-const COMMIT_LOCKS: usize = 64;
 
 /// One host and its guests.
 pub struct Host {
@@ -49,9 +47,10 @@ pub struct Host {
     pub consoles: Arc<Consoles>,
     /// Drives the guests.
     pub supervisor: Supervisor,
-    /// Bounds [`Host::decide`]; taken by its callers.
-    pub decisions: Semaphore,
-    commits: [Mutex<()>; COMMIT_LOCKS],
+    /// Bounds decisions; held by whoever decides, for as long as that takes.
+    pub decisions: Arc<Semaphore>,
+    /// What each tenant may take at the same time.
+    pub shares: Shares,
 }
 
 /// What a host is made of.
@@ -95,8 +94,8 @@ impl Host {
             store: parts.store,
             consoles: parts.consoles,
             supervisor: parts.supervisor,
-            decisions: Semaphore::new(MAX_DECISIONS),
-            commits: [const { Mutex::new(()) }; COMMIT_LOCKS],
+            decisions: Arc::new(Semaphore::new(MAX_DECISIONS)),
+            shares: Shares::default(),
         }
     }
 
@@ -145,8 +144,13 @@ impl Host {
     ) -> Result<Created, CallError> {
         let id = GuestId::random();
         let mut submission = self.submission(id, caller, draft, false);
+        let share = self.shares.of(&submission.tenant);
+        let lock_commits = || share.commit.lock().unwrap_or_else(PoisonError::into_inner);
         for round in 0.. {
-            let mut lock = (round >= OPTIMISTIC_ROUNDS).then(|| self.lock(&submission));
+            let mut lock = (round >= OPTIMISTIC_ROUNDS).then(lock_commits);
+            if abandoned.load(Ordering::Relaxed) {
+                return Err(CallError::Abandoned);
+            }
             submission.usage = self.store.usage(&submission.tenant)?;
             let began = Instant::now();
             let mut decision = self.chain.decide(&submission, &*self.images);
@@ -161,7 +165,7 @@ impl Host {
                     return Err(refusal(other));
                 }
             };
-            let _lock = lock.take().unwrap_or_else(|| self.lock(&submission));
+            let _lock = lock.take().unwrap_or_else(lock_commits);
             if abandoned.load(Ordering::Relaxed) {
                 return Err(CallError::Abandoned);
             }
@@ -206,15 +210,6 @@ impl Host {
             defaults: Defaults::new(self.virtualization, GuestName::generated(id)),
         }
     }
-
-    fn lock(&self, submission: &Submission) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        submission.tenant.hash(&mut hasher);
-        let lock = usize::try_from(hasher.finish() % COMMIT_LOCKS as u64).unwrap_or_default();
-        self.commits[lock]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The supervisor of a host's guests, over its ports.
@@ -223,8 +218,8 @@ pub fn supervise(ports: Ports, consoles: Arc<Consoles>, concurrency: usize) -> S
     let steps = move |guest: GuestId| -> Steps {
         let mut worker = Worker::new(guest, ports.clone());
         let consoles = Arc::clone(&consoles);
-        Box::new(move || {
-            let next = worker.step();
+        Box::new(move |pace| {
+            let next = worker.step_at(pace);
             if matches!(next, Next::Done)
                 && let Err(error) = consoles.remove(guest)
             {

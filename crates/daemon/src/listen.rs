@@ -31,6 +31,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Owner and group may connect: the operator chooses the group by the directory's.
 const SOCKET_MODE: u32 = 0o660;
+/// Of the socket's directory, when it has to be made.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// A listener cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +103,13 @@ pub async fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
         path: path.to_owned(),
         source,
     };
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent()
+        && !parent.exists()
+    {
         std::fs::create_dir_all(parent).map_err(failed)?;
+        // Who may connect is said by the socket's mode, and not by the daemon's umask.
+        let mode = std::fs::Permissions::from_mode(DIRECTORY_MODE);
+        std::fs::set_permissions(parent, mode).map_err(failed)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;

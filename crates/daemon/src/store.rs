@@ -4,6 +4,7 @@
 //! it are one thing: whoever takes a snapshot and subscribes under the lock misses
 //! nothing. What the columns hold is in `record`; no SQL is anywhere else.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,15 @@ pub enum OpenError {
         /// Why.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The file cannot be made.
+    #[error("the store {path} cannot be made", path = path.display())]
+    File {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// A newer daemon has written it.
     #[error(
@@ -100,6 +110,10 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        make_private(path).map_err(|source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        })?;
         let mut connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
         schema::prepare(&mut connection, path)?;
@@ -161,6 +175,20 @@ impl SqliteStore {
     }
 }
 
+/// Makes the database's file, for nobody else to read: specs hold what tenants consider
+/// private. `SQLite` gives its journal the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let made = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A failure of `SQLite`, without its details for the tenant.
 fn failed(error: rusqlite::Error) -> StoreError {
     let kind = match error.sqlite_error_code() {
@@ -203,7 +231,8 @@ impl GuestStore for SqliteStore {
             .query_map([], |row| row.get::<_, String>(0))
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(failed)?;
-        ids.iter().map(|id| rows::id(id)).collect()
+        // One that cannot be read is reported, and keeps no other from its worker.
+        Ok(ids.iter().filter_map(|id| rows::id(id).ok()).collect())
     }
 
     fn save_status(

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
-use xenios_core::{GuestId, Next};
+use xenios_core::{GuestId, Next, Pace};
 
-use crate::stop::Stopper;
+use crate::stop::{Stop, Stopper};
 
 #[cfg(test)]
 mod tests;
 
-/// Steps that run at the same time on the host.
+/// Steps of each kind, quick and slow, that run at the same time on the host.
 pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// A guest that waits for an event looks again after this long: an event may be lost.
@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const REST_AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// Runs one step of a guest, and says when to come back. Called on blocking threads.
-pub type Steps = Box<dyn FnMut() -> Next + Send>;
+pub type Steps = Box<dyn FnMut(Pace) -> Next + Send>;
 
 /// Makes the steps of a guest, from nothing but its record.
 pub type MakeSteps = dyn Fn(GuestId) -> Steps + Send + Sync;
@@ -40,7 +40,10 @@ pub struct Supervisor {
 
 struct Shared {
     steps: Box<MakeSteps>,
-    slots: Semaphore,
+    quick: Semaphore,
+    /// Pulls and builds: as many as these may be stuck, and every other guest still
+    /// ends, is seen to end, and has its console read.
+    slow: Semaphore,
     stopper: Stopper,
     tasks: Mutex<Tasks>,
 }
@@ -52,13 +55,15 @@ struct Tasks {
 }
 
 impl Supervisor {
-    /// Runs the steps of each guest, at most `concurrency` at the same time.
+    /// Runs the steps of each guest: at the same time at most `concurrency` that are
+    /// over soon, and as many that may take long.
     #[must_use]
     pub fn new(steps: Box<MakeSteps>, concurrency: usize) -> Self {
         Self {
             shared: Arc::new(Shared {
                 steps,
-                slots: Semaphore::new(concurrency),
+                quick: Semaphore::new(concurrency),
+                slow: Semaphore::new(concurrency),
                 stopper: Stopper::default(),
                 tasks: Mutex::default(),
             }),
@@ -106,19 +111,13 @@ impl Shared {
         let mut stop = self.stopper.watch();
         let mut steps = None;
         loop {
-            let next = tokio::select! {
-                biased;
-                () = stop.given() => break,
-                permit = self.slots.acquire() => {
-                    // The semaphore is never closed; without a permit nothing runs.
-                    let Ok(_permit) = permit else { break };
-                    self.run(guest, &mut steps).await
-                }
+            let Some(next) = self.turn(guest, &mut steps, &bell, &mut stop).await else {
+                break;
             };
             let pause = match next {
                 Next::Done if self.retire(guest, &bell) => break,
                 // Done, but rung since: look again.
-                Next::Again | Next::Done => continue,
+                Next::Again | Next::Slow | Next::Done => continue,
                 Next::WaitForEvent => LOOK_AGAIN,
                 Next::LookAgain(delay) => delay,
                 Next::RetryAfter { delay, cause } => {
@@ -136,11 +135,39 @@ impl Shared {
         }
     }
 
+    /// One step, quick or slow; nothing when the daemon stops.
+    async fn turn(
+        &self,
+        guest: GuestId,
+        steps: &mut Option<Steps>,
+        bell: &Notify,
+        stop: &mut Stop,
+    ) -> Option<Next> {
+        let permit = tokio::select! {
+            biased;
+            () = stop.given() => return None,
+            permit = self.quick.acquire() => permit,
+        };
+        let next = self.run(guest, steps, Pace::Quick).await;
+        drop(permit);
+        if !matches!(next, Next::Slow) {
+            return Some(next);
+        }
+        let _permit = tokio::select! {
+            biased;
+            () = stop.given() => return None,
+            // It may be deleted while it waits, which is quick.
+            () = bell.notified() => return Some(Next::Again),
+            permit = self.slow.acquire() => permit,
+        };
+        Some(self.run(guest, steps, Pace::Any).await)
+    }
+
     /// One step on a blocking thread. A worker that panicked is made anew.
-    async fn run(&self, guest: GuestId, steps: &mut Option<Steps>) -> Next {
+    async fn run(&self, guest: GuestId, steps: &mut Option<Steps>, pace: Pace) -> Next {
         let mut taken = steps.take().unwrap_or_else(|| (self.steps)(guest));
         let step = tokio::task::spawn_blocking(move || {
-            let next = taken();
+            let next = taken(pace);
             (taken, next)
         });
         match step.await {

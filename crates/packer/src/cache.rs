@@ -99,6 +99,12 @@ impl Cache {
         whole.then_some(bytes)
     }
 
+    /// Removes a blob that was found damaged.
+    pub(crate) fn forget(&self, digest: &Digest) {
+        // One that stays is found damaged again.
+        let _ = fs::remove_file(self.blob(digest));
+    }
+
     /// A new file under `tmp`.
     pub(crate) fn stage(&self) -> Result<Staged, Error> {
         let path = self.fresh();

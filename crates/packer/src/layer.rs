@@ -61,16 +61,26 @@ pub(crate) fn merge(image: &Image, cache: &Cache, limits: &Limits) -> Result<Mer
                     })
                 }
             })
-            .inspect_err(|_| {
-                // The blob was right when it was stored: it is damaged now, or the
-                // image lies. Without it the next call fetches it again.
-                let _ = std::fs::remove_file(&path);
-            })?;
+            .inspect_err(|_| forget_if_damaged(cache, &blob.digest))?;
         left -= spool.len;
         apply(&mut tree, &spool, layer, limits)?;
         spools.push(spool);
     }
     Ok(Merged { tree, spools })
+}
+
+/// Removes a blob that is no longer what it was when it was stored, so that the next
+/// call fetches it again. Most faults are not the blob's but the image's, whose config
+/// may lie about it, or the host's: other images need the blob as it is.
+fn forget_if_damaged(cache: &Cache, digest: &Digest) {
+    let same = || -> io::Result<bool> {
+        let mut hashing = Hashing::new(io::sink());
+        io::copy(&mut File::open(cache.blob(digest))?, &mut hashing)?;
+        Ok(hashing.finish().1 == *digest)
+    };
+    if matches!(same(), Ok(false)) {
+        cache.forget(digest);
+    }
 }
 
 /// Applies the archive `spool` as layer number `layer`.

@@ -14,11 +14,14 @@ use crate::layer::{self, Merged};
 use crate::limits::Limits;
 use crate::manifest::{self, Descriptor, Document, Manifest};
 use crate::reference::{DEFAULT_TAG, PinnedReference, Reference};
-use crate::registry::{Registries, Registry, Repository};
+use crate::registry::{Registries, Registry, Repository, Shown};
 use crate::squashfs;
 
 /// Most layers that are fetched at once.
 const PARALLEL_LAYERS: usize = 3;
+
+/// Most blobs that are asked for at once, without their content.
+const PARALLEL_CHECKS: usize = 8;
 
 /// How a packer is set up.
 #[derive(Clone, Debug)]
@@ -53,6 +56,8 @@ pub struct Packer {
     registries: Registries,
     cache: Cache,
     limits: Limits,
+    /// What repositories have shown to have.
+    shown: Shown,
     /// One thread for network I/O. `None` only while dropping.
     runtime: Option<Runtime>,
 }
@@ -69,8 +74,9 @@ impl Drop for Packer {
 /// Whether a document may come from the cache.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// The repository has to show that it has the manifest: a name that policies
-    /// trust must not vouch for what only another repository holds.
+    /// The repository has to show that it has the manifest and all that it names: a
+    /// name that policies trust must not vouch for what only another repository holds,
+    /// and the cache must not give one tenant what only another one may read.
     Registry,
     /// The digest was admitted before; its bytes are the same from everywhere.
     Cache,
@@ -89,6 +95,7 @@ impl Packer {
             registries: Registries::new(&config.registries, &config.limits)?,
             cache: Cache::open(&config.cache_dir)?,
             limits: config.limits,
+            shown: Shown::default(),
             runtime: Some(runtime),
         })
     }
@@ -162,6 +169,9 @@ impl Packer {
         let work = async {
             let (digest, manifest) = self.manifest(&repository, reference, source).await?;
             check_sizes(&manifest, &self.limits)?;
+            if source == Source::Registry {
+                self.show(&repository, &manifest).await?;
+            }
             let bytes = self.config(&repository, manifest.config).await?;
             let config = manifest::parse_config(&bytes, manifest.layers.len())?;
             Ok(Image {
@@ -232,6 +242,28 @@ impl Packer {
         }
         self.keep(&digest, &bytes)?;
         Ok(bytes)
+    }
+
+    /// Makes sure that the repository has each blob of `manifest` itself. Registries
+    /// look for them when a manifest is pushed, but not for layers that are declared
+    /// not to be distributed; and this cache is one for all tenants.
+    async fn show(&self, repository: &Repository<'_>, manifest: &Manifest) -> Result<(), Error> {
+        let layers = manifest.layers.iter().copied().enumerate();
+        let blobs: Vec<_> = std::iter::once((Part::Config, manifest.config))
+            .chain(layers.map(|(number, layer)| (Part::Layer(number), layer)))
+            .filter(|(_, blob)| !self.shown.contains(repository, blob.digest))
+            .collect();
+        for batch in blobs.chunks(PARALLEL_CHECKS) {
+            let checks = batch.iter().map(|&(what, blob)| async move {
+                repository.holds(blob, what).await?;
+                self.shown.insert(repository, blob.digest);
+                Ok::<(), Error>(())
+            });
+            // All are waited for, so that the error is always of the first that failed.
+            let checked = futures_util::future::join_all(checks).await;
+            checked.into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
     }
 
     async fn config(

@@ -8,6 +8,7 @@
 
 mod address;
 mod auth;
+mod shown;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -17,8 +18,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_LENGTH};
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
+
+pub(crate) use self::shown::Shown;
 
 use self::auth::Tokens;
 use self::transport::{Request, Transport};
@@ -171,7 +174,7 @@ impl Repository<'_> {
         let url = self.url(&format!("manifests/{reference}"));
         let limit = self.registries.limits.manifest_bytes;
         self.retrying(async || {
-            let mut response = self.read(&url, ACCEPTED, what).await?;
+            let mut response = self.ask(Method::GET, &url, ACCEPTED, what).await?;
             if declared(&response).is_some_and(|length| length > limit) {
                 return Err(too_big(what, limit));
             }
@@ -197,7 +200,7 @@ impl Repository<'_> {
     ) -> Result<(), Error> {
         let url = self.url(&format!("blobs/{}", blob.digest));
         self.retrying(async || {
-            let mut response = self.read(&url, "*/*", what).await?;
+            let mut response = self.ask(Method::GET, &url, "*/*", what).await?;
             let wrong_size = || Error::SizeMismatch { what };
             if declared(&response).is_some_and(|length| length != blob.size) {
                 return Err(wrong_size());
@@ -224,6 +227,13 @@ impl Repository<'_> {
             staged.commit(path)
         })
         .await
+    }
+
+    /// Makes sure that the repository itself has a blob, without fetching it.
+    pub(crate) async fn holds(&self, blob: Descriptor, what: Part) -> Result<(), Error> {
+        let url = self.url(&format!("blobs/{}", blob.digest));
+        self.retrying(async || self.ask(Method::HEAD, &url, "*/*", what).await.map(drop))
+            .await
     }
 
     /// `work`, unless it takes longer than a whole pull may.
@@ -260,10 +270,17 @@ impl Repository<'_> {
         }
     }
 
-    /// A successful answer to a GET, authenticated if the registry asks for it.
-    async fn read(&self, url: &Url, accept: &str, what: Part) -> Result<Response, Error> {
+    /// A successful answer, authenticated if the registry asks for it.
+    async fn ask(
+        &self,
+        method: Method,
+        url: &Url,
+        accept: &str,
+        what: Part,
+    ) -> Result<Response, Error> {
         let headers = [(ACCEPT, accept)];
         let request = |authorization| Request {
+            method: method.clone(),
             authority: &self.authority,
             url,
             headers: &headers,
@@ -272,10 +289,13 @@ impl Repository<'_> {
         };
         let transport = &self.registries.transport;
         let known = self.registries.tokens.get(&self.authority, &self.name);
-        let mut response = transport.get(request(known)).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
+        let mut response = transport.send(request(known)).await?;
+        // A challenge names who gets the password: only the registry's own counts, not
+        // that of where it redirected to.
+        let own = response.url().origin() == url.origin();
+        if response.status() == StatusCode::UNAUTHORIZED && own {
             let authorization = self.authorize(response.headers()).await?;
-            response = transport.get(request(Some(authorization))).await?;
+            response = transport.send(request(Some(authorization))).await?;
         }
         let status = response.status();
         match status.as_u16() {

@@ -130,6 +130,11 @@ impl Artifacts {
     }
 
     fn write(&self, path: &Path, key: &Key, code: &OwnCode) -> Result<(), ArtifactError> {
+        // One writer at a time, among threads and processes: two of them would take
+        // each other's unfinished file. Closing the directory lets the next one in.
+        let _alone = File::open(&self.dir)
+            .and_then(|dir| dir.lock().map(|()| dir))
+            .map_err(|e| io_error("cannot lock", &self.dir, e))?;
         let temporary = self.dir.join(format!(".{}.tmp", key.file_name()));
         match std::fs::remove_file(&temporary) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -150,7 +155,11 @@ impl Artifacts {
             std::fs::rename(&temporary, path)?;
             File::open(&self.dir)?.sync_all()
         };
-        write().map_err(|e| io_error("cannot write", path, e))
+        write().map_err(|e| {
+            // On a full disk, half a file would only be in the way.
+            let _ = std::fs::remove_file(&temporary);
+            io_error("cannot write", path, e)
+        })
     }
 }
 

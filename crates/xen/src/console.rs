@@ -63,7 +63,8 @@ pub enum ConsoleRead {
     Data(usize),
     /// The guest printed nothing in time.
     Quiet,
-    /// The domain was destroyed, and everything it printed was read.
+    /// The domain was destroyed by this process. Whoever wants the last of what it
+    /// printed reads until [`Self::Quiet`] before that.
     Closed,
 }
 

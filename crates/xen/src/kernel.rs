@@ -136,6 +136,12 @@ pub enum KernelError {
         "the kernel has no Xen notes: it was built without Xen guest support (CONFIG_XEN_PV or CONFIG_XEN_PVH)"
     )]
     NoXenNotes,
+    /// The areas that hold notes are larger than any kernel's, all together.
+    #[error("the kernel has more than {limit} bytes of notes")]
+    NotesTooLong {
+        /// The limit that they exceed.
+        limit: usize,
+    },
     /// A note has a size or a text that its type does not allow.
     #[error("Xen note {kind} of the kernel has an unusable value")]
     BadNote {

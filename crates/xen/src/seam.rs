@@ -135,8 +135,9 @@ pub(crate) trait BlockHost: Send + Sync {
     /// The file that a loop device has attached.
     fn backing_file(&self, minor: u32) -> Option<PathBuf>;
 
-    /// Detaches a loop device's file as soon as nobody uses it.
-    fn detach(&self, minor: u32) -> io::Result<()>;
+    /// Detaches a loop device from this file as soon as nobody uses it. One that has
+    /// another file by now is left alone.
+    fn detach(&self, minor: u32, file: &Path) -> io::Result<()>;
 
     /// The block backends that the kernel has for a domain, by device number.
     fn backends(&self, domain: DomId) -> Vec<u32>;

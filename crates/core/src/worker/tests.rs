@@ -322,9 +322,9 @@ fn what_is_condemned_is_recorded_with_the_end() {
 struct Counted(std::sync::atomic::AtomicU32);
 
 impl Rootfses for Counted {
-    fn pack(&self, image: &crate::facts::ImageFacts) -> Result<Rootfs, PortError> {
+    fn pack(&self, spec: &crate::facts::PinnedSpec) -> Result<Rootfs, PortError> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        MemoryRootfses::default().pack(image)
+        MemoryRootfses::default().pack(spec)
     }
 }
 
@@ -370,4 +370,41 @@ fn a_deletion_during_a_build_is_not_overwritten() {
     assert!(matches!(world.settle(), Next::Done));
     assert!(world.hypervisor.is_clean(world.id));
     assert_eq!(world.store.peek(world.id), None);
+}
+
+#[test]
+fn without_room_for_a_long_step_nothing_is_begun_and_a_deletion_goes_on() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        assert!(matches!(world.worker.step_at(Pace::Quick), Next::Slow));
+        assert_eq!(world.phase(), Phase::Preparing);
+    }
+    assert!(matches!(world.worker.step(), Next::Again), "packed");
+    assert!(matches!(world.worker.step_at(Pace::Quick), Next::Slow));
+    assert_eq!(world.hypervisor.starts(world.id), 0);
+    assert!(world.hypervisor.is_clean(world.id), "nothing was built");
+    world.delete();
+    while !matches!(world.worker.step_at(Pace::Quick), Next::Done) {}
+    assert_eq!(world.store.peek(world.id), None);
+}
+
+#[test]
+fn a_guest_that_never_says_that_it_started_is_looked_at_less_and_less() {
+    let mut world = World::new();
+    let mut last = BOOT_POLL;
+    assert!(matches!(world.settle(), Next::LookAgain(BOOT_POLL)));
+    let mut total = Duration::ZERO;
+    let mut looks = 0;
+    while total < Duration::from_hours(1) {
+        let Next::LookAgain(delay) = world.worker.step() else {
+            panic!("not booting");
+        };
+        assert!(delay >= last && delay <= LONGEST_POLL, "{delay:?}");
+        (last, total, looks) = (delay, total + delay, looks + 1);
+    }
+    assert_eq!(last, LONGEST_POLL);
+    assert!(looks < 1000, "{looks} looks in an hour");
+    world.hypervisor.boot(world.id);
+    assert!(matches!(world.settle(), Next::WaitForEvent));
+    assert_eq!(world.phase(), Phase::Running);
 }

@@ -11,13 +11,19 @@ use sha2::{Digest as _, Sha256};
 use xenios_core::{BootDefaults, BootFile, Digest, ErrorKind, ImageFacts, PortError};
 use xenios_xen::kernel::{Kernel, KernelError, Limits};
 
+use self::recent::Recent;
 use crate::config;
 
+mod recent;
 #[cfg(test)]
 mod tests;
 
 /// A host's initrd is larger than this only by mistake.
 const MAX_INITRD: u64 = 256 << 20;
+
+/// Kernels out of images that are kept parsed; each may take as much memory as a kernel
+/// inflates to.
+const KERNELS_KEPT: usize = 4;
 
 /// The host's boot files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +75,14 @@ struct HostFile<T> {
 pub struct BootFiles {
     kernel: HostFile<Kernel>,
     initrd: HostFile<Vec<u8>>,
+    images: ImageFiles,
+}
+
+/// Kernels and initrds inside images.
+struct ImageFiles {
     images: Arc<dyn BootImages>,
+    /// By the digest of their image.
+    kernels: Recent<Kernel>,
 }
 
 impl BootFiles {
@@ -89,7 +102,7 @@ impl BootFiles {
                 digest: digest(&initrd),
                 content: Arc::new(initrd),
             },
-            images,
+            images: ImageFiles::new(images),
         })
     }
 
@@ -106,15 +119,7 @@ impl BootFiles {
     pub fn kernel(&self, pinned: &BootFile) -> Result<Arc<Kernel>, PortError> {
         match pinned {
             BootFile::HostDefault { digest, .. } => self.kernel.get("kernel", digest),
-            BootFile::Image(facts) => {
-                let limits = Limits::default();
-                let bytes = read_cached(&self.images.kernel(facts)?, limits.file_bytes as u64)?;
-                let kernel = Kernel::parse(&bytes, &limits).map_err(|error| {
-                    let message = format!("the image's kernel cannot boot a guest: {error}");
-                    PortError::new(ErrorKind::Permanent, message).caused_by(error)
-                })?;
-                Ok(Arc::new(kernel))
-            }
+            BootFile::Image(facts) => self.images.kernel(facts),
         }
     }
 
@@ -122,10 +127,33 @@ impl BootFiles {
     pub fn initrd(&self, pinned: &BootFile) -> Result<Arc<Vec<u8>>, PortError> {
         match pinned {
             BootFile::HostDefault { digest, .. } => self.initrd.get("initrd", digest),
-            BootFile::Image(facts) => {
-                read_cached(&self.images.initrd(facts)?, MAX_INITRD).map(Arc::new)
-            }
+            BootFile::Image(facts) => self.images.initrd(facts),
         }
+    }
+}
+
+impl ImageFiles {
+    fn new(images: Arc<dyn BootImages>) -> Self {
+        Self {
+            images,
+            kernels: Recent::new(KERNELS_KEPT),
+        }
+    }
+
+    /// The image's kernel, read and parsed unless it was lately.
+    fn kernel(&self, facts: &ImageFacts) -> Result<Arc<Kernel>, PortError> {
+        self.kernels.get(facts.reference.digest(), || {
+            let limits = Limits::default();
+            let bytes = read_cached(&self.images.kernel(facts)?, limits.file_bytes as u64)?;
+            Kernel::parse(&bytes, &limits).map_err(|error| {
+                let message = format!("the image's kernel cannot boot a guest: {error}");
+                PortError::new(ErrorKind::Permanent, message).caused_by(error)
+            })
+        })
+    }
+
+    fn initrd(&self, facts: &ImageFacts) -> Result<Arc<Vec<u8>>, PortError> {
+        read_cached(&self.images.initrd(facts)?, MAX_INITRD).map(Arc::new)
     }
 }
 

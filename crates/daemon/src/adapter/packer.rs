@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use xenios_core::port::{Images, Rootfs, Rootfses};
 use xenios_core::{
-    BootDefaults, Digest, ErrorKind, ImageConfig, ImageFacts, ImageReference, LayerFacts,
-    PinnedReference, PortError,
+    BootDefaults, BootFile, Digest, ErrorKind, ImageConfig, ImageFacts, ImageReference, LayerFacts,
+    PinnedReference, PinnedSpec, PortError,
 };
 use xenios_packer as packer;
 
@@ -85,14 +86,22 @@ fn registry(registry: &config::Registry) -> Result<packer::Registry, PackerOpenE
 }
 
 impl Rootfses for PackerPort {
-    fn pack(&self, image: &ImageFacts) -> Result<Rootfs, PortError> {
+    fn pack(&self, spec: &PinnedSpec) -> Result<Rootfs, PortError> {
+        let began = Instant::now();
+        if let BootFile::Image(facts) = &spec.kernel {
+            self.kernel(facts).map_err(|error| about("kernel", error))?;
+        }
+        if let BootFile::Image(facts) = &spec.initrd {
+            self.initrd(facts).map_err(|error| about("initrd", error))?;
+        }
+        let boot_files = began.elapsed();
         let packed = self
             .packer
-            .rootfs(&pinned(&image.reference)?)
+            .rootfs(&pinned(&spec.image.reference)?)
             .map_err(port_error)?;
         Ok(Rootfs {
             path: packed.path,
-            pull: packed.pull,
+            pull: boot_files + packed.pull,
             pack: packed.pack,
         })
     }
@@ -111,6 +120,14 @@ impl BootImages for PackerPort {
         files.initrd.ok_or_else(|| {
             not_in_image("the initrd image holds neither `xenios/initrd` nor `krata/initrd`")
         })
+    }
+}
+
+/// Says which of the spec's images an error is about.
+fn about(field: &str, error: PortError) -> PortError {
+    PortError {
+        message: format!("{field}: {}", error.message),
+        ..error
     }
 }
 

@@ -97,7 +97,8 @@ impl XenHypervisor {
         self.toolstack
             .guest_node(domid, path, max)
             .unwrap_or_else(|error| {
-                tracing::warn!(%domid, path, %error, "a node of a guest cannot be used");
+                // The guest can have it said as often as it is looked at.
+                tracing::debug!(%domid, path, %error, "a node of a guest cannot be used");
                 None
             })
     }

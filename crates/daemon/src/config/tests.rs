@@ -111,6 +111,26 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn what_no_policy_can_change_is_refused_in_a_binding() {
+    for field in ["name", "memory", "env ", "labels[x", ""] {
+        let bad = GOOD.replace("[\"env\"]", &format!("[\"env\", {field:?}]"));
+        let key = "policy.bindings `size-limits`.may_change";
+        let expected: &[&str] = match field {
+            "labels[x" => &[],
+            _ => &[key],
+        };
+        assert_eq!(
+            parse(&bad).map_or_else(|_| problems(&bad), |_| Vec::new()),
+            expected,
+            "{field}"
+        );
+    }
+    for field in ["memory_mib", "env[LOG_LEVEL]", "virtualization"] {
+        parse(&GOOD.replace("[\"env\"]", &format!("[{field:?}]"))).unwrap();
+    }
+}
+
+#[test]
 fn tcp_without_tls_is_refused() {
     let start = GOOD.find("[tls]").unwrap();
     let end = GOOD.find("[[unix_tenants]]").unwrap();

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use xenios_api::v1;
-use xenios_core::{Guest, State};
+use xenios_core::{Guest, GuestId, State};
 
 use super::Stream;
 use super::error::CallError;
@@ -19,6 +20,9 @@ use crate::host::Host;
 use crate::identity::Caller;
 use crate::stop::Stop;
 use crate::store::{Change, Snapshot};
+
+#[cfg(test)]
+mod tests;
 
 /// Answers on their way to a client; a slow one waits, nothing piles up.
 const IN_FLIGHT: usize = 4;
@@ -32,16 +36,14 @@ pub(super) async fn log(
     stop: Stop,
 ) -> Result<Stream<v1::GetConsoleLogResponse>, Status> {
     named(&request.guest)?;
+    let share = host.shares.of(&caller.tenant);
+    let room = share.stream().ok_or(CallError::TooManyStreams)?;
     let reading = Arc::clone(host);
-    let (log, snapshot) = blocking(move || {
-        let guest = resolve(&reading, &caller, &request.guest)?;
-        let snapshot = reading.store.watch(&caller.tenant, Some(guest.id))?;
-        let log = reading.consoles.log(guest.id).map_err(CallError::Io)?;
-        Ok((log, snapshot))
+    let (guest, log, changes) = blocking(move || {
+        let id = resolve(&reading, &caller, &request.guest)?.id;
+        open(&reading, &caller, id)
     })
     .await?;
-    let Snapshot { guests, changes } = snapshot;
-    let guest = guests.into_iter().next().ok_or(CallError::NoGuest)?;
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     let reader = Reader {
         over: !request.follow || is_over(&guest),
@@ -50,9 +52,29 @@ pub(super) async fn log(
         log,
         offset: request.offset,
         sender,
+        _room: room,
     };
     tokio::spawn(reader.run(changes, stop));
     Ok(ReceiverStream::new(receiver))
+}
+
+/// The guest, its log, and what changes from now on.
+///
+/// Opening a log makes it when there is none. So it is opened before the guest is
+/// looked at: a guest that is there will be forgotten, and its log removed, later; for
+/// one that is gone, nothing else would remove it.
+fn open(
+    host: &Host,
+    caller: &Caller,
+    id: GuestId,
+) -> Result<(Guest, Arc<ConsoleLog>, Receiver<Change>), CallError> {
+    let log = host.consoles.log(id).map_err(CallError::Io)?;
+    let Snapshot { guests, changes } = host.store.watch(&caller.tenant, Some(id))?;
+    let Some(guest) = guests.into_iter().next() else {
+        host.consoles.remove(id).map_err(CallError::Io)?;
+        return Err(CallError::NoGuest);
+    };
+    Ok((guest, log, changes))
 }
 
 /// Whether nothing more can come: the guest ended, and its domain is gone.
@@ -71,10 +93,12 @@ struct Reader {
     offset: u64,
     over: bool,
     sender: mpsc::Sender<Answer>,
+    /// One of the tenant's streams, for as long as this is read.
+    _room: OwnedSemaphorePermit,
 }
 
 impl Reader {
-    async fn run(mut self, mut changes: tokio::sync::broadcast::Receiver<Change>, mut stop: Stop) {
+    async fn run(mut self, mut changes: Receiver<Change>, mut stop: Stop) {
         let mut progress = self.log.progress();
         loop {
             progress.mark_unchanged();

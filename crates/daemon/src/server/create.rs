@@ -30,11 +30,15 @@ pub(super) async fn create(
         .spec
         .ok_or_else(|| bad_field("spec", "is missing: say what shall run"))?;
     let draft = wire::draft(spec).map_err(CallError::from)?;
-    let permit = host.decisions.acquire().await;
+    // They go with the work, not with the call: a caller who gives up has not stopped
+    // the work, and could have any amount of it done.
+    let own = host.shares.of(&caller.tenant).decision().await;
+    let permit = Arc::clone(&host.decisions).acquire_owned().await;
     let abandon = Abandon(Arc::new(AtomicBool::new(false)));
     let abandoned = Arc::clone(&abandon.0);
     let deciding = Arc::clone(host);
     let created = blocking(move || {
+        let _held = (own, permit);
         if request.dry_run {
             deciding.plan(caller, draft)
         } else {
@@ -42,7 +46,6 @@ pub(super) async fn create(
         }
     })
     .await?;
-    drop(permit);
     let guest = match &created.guest {
         Some(guest) => wire::guest(guest, &host.name),
         None => wire::would_be(created.decision.draft, &host.name),

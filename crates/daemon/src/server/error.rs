@@ -43,6 +43,8 @@ pub(crate) enum CallError {
     Io(std::io::Error),
     /// A watcher did not keep up.
     Lagging,
+    /// The tenant has too many streams open.
+    TooManyStreams,
     /// The daemon is being stopped.
     Stopping,
     /// The caller gave up while its request was being decided.
@@ -93,6 +95,9 @@ impl From<CallError> for Status {
             CallError::Lagging => {
                 Self::resource_exhausted("the client did not keep up with changes; watch again")
             }
+            CallError::TooManyStreams => Self::resource_exhausted(
+                "you have too many watches and console streams open; end one of them",
+            ),
             CallError::Stopping => Self::unavailable("the daemon is being stopped; try again"),
             CallError::Abandoned => Self::cancelled("the caller gave up"),
             CallError::Panicked => Self::internal("a bug in xeniosd; tell the operator"),
@@ -198,7 +203,7 @@ fn violation(refusal: &Refusal) -> PreconditionViolation {
 
 fn unpinned(field: &str, error: &PortError) -> Status {
     let status = port(error);
-    let message = format!("{field}: {}", status.message());
+    let message = cut(format!("{field}: {}", status.message()));
     match error.kind {
         ErrorKind::Transient | ErrorKind::Exhausted => {
             let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tonic::Status;
-use xenios_api::v1;
+use xenios_api::{Message as _, v1};
 use xenios_core::port::{Cursor, GuestCatalog};
 use xenios_core::{Guest, GuestId, GuestName};
 
@@ -58,6 +58,12 @@ pub(super) async fn get(
     Ok(wire::guest(&guest, &host.name))
 }
 
+/// Guests are read so many at a time: a tenant's specs may be large.
+const BATCH: usize = 32;
+/// A page ends when its guests take this much: below what a client accepts as one
+/// message when it does not say (4 MiB in gRPC), with one more guest on top.
+const MAX_PAGE_BYTES: usize = 2 << 20;
+
 pub(super) async fn list(
     host: &Arc<Host>,
     caller: Caller,
@@ -66,23 +72,39 @@ pub(super) async fn list(
     let size = page::size(request.page_size)?;
     let after = page::cursor(&request.page_token)?;
     let reading = Arc::clone(host);
-    // One more than asked for shows whether there is a next page.
-    let mut guests =
-        blocking(move || Ok(reading.store.list(&caller.tenant, after, size + 1)?)).await?;
-    let more = guests.len() > size;
-    guests.truncate(size);
-    let next_page_token = match guests.last() {
-        Some(last) if more => page::token(Cursor {
-            created_ms: last.created_ms,
-            id: last.id,
-        }),
-        _ => String::new(),
-    };
-    Ok(v1::ListGuestsResponse {
-        guests: guests
-            .iter()
-            .map(|guest| wire::guest(guest, &host.name))
-            .collect(),
-        next_page_token,
-    })
+    Ok(blocking(move || page_of(&reading, &caller, after, size)).await?)
+}
+
+/// At most `size` guests after `after`, and as many as fit into an answer.
+fn page_of(
+    host: &Host,
+    caller: &Caller,
+    mut after: Option<Cursor>,
+    size: usize,
+) -> Result<v1::ListGuestsResponse, CallError> {
+    let mut page = v1::ListGuestsResponse::default();
+    let mut bytes = 0;
+    loop {
+        let batch = host.store.list(&caller.tenant, after, BATCH)?;
+        let is_last = batch.len() < BATCH;
+        for guest in batch {
+            // One more than fits shows that there is a next page.
+            if let Some(last) = after
+                && (page.guests.len() == size || bytes >= MAX_PAGE_BYTES)
+            {
+                page.next_page_token = page::token(last);
+                return Ok(page);
+            }
+            after = Some(Cursor {
+                created_ms: guest.created_ms,
+                id: guest.id,
+            });
+            let message = wire::guest(&guest, &host.name);
+            bytes += message.encoded_len();
+            page.guests.push(message);
+        }
+        if is_last {
+            return Ok(page);
+        }
+    }
 }

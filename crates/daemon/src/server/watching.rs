@@ -36,6 +36,8 @@ pub(super) async fn watch(
     request: v1::WatchGuestsRequest,
     stop: Stop,
 ) -> Result<Stream<v1::WatchGuestsResponse>, Status> {
+    let share = host.shares.of(&caller.tenant);
+    let room = share.stream().ok_or(CallError::TooManyStreams)?;
     let reading = Arc::clone(host);
     let (tenant, only, snapshot) = blocking(move || {
         let only = match request.guest.as_str() {
@@ -60,6 +62,7 @@ pub(super) async fn watch(
         tenant,
         only,
         host: host.name.clone(),
+        _room: Some(room),
     };
     tokio::spawn(forward(changes, filter, sender, stop));
     Ok(ReceiverStream::new(receiver))
@@ -74,6 +77,8 @@ struct Filter {
     tenant: TenantId,
     only: Option<GuestId>,
     host: String,
+    /// One of the tenant's streams, for as long as this is watched.
+    _room: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 impl Filter {

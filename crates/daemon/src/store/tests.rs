@@ -189,3 +189,20 @@ fn a_watch_misses_nothing_and_repeats_nothing() {
     ];
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn a_new_database_and_its_journal_are_nobody_elses_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("state.db")).unwrap();
+    insert(&store, "web");
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} has {mode:o}", entry.path());
+        files += 1;
+    }
+    assert!(files >= 2, "no journal was looked at");
+}

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use xenios_core::{GuestId, Next};
+use xenios_core::{GuestId, Next, Pace};
 
 use super::Supervisor;
 
@@ -18,7 +18,7 @@ async fn every_wake_after_a_step_began_causes_another() {
     let supervisor = Supervisor::new(
         Box::new(move |guest| {
             let (entered, gate) = (entered.clone(), Arc::clone(&gate));
-            Box::new(move || {
+            Box::new(move |_| {
                 entered.send(guest).unwrap();
                 gate.lock().unwrap().recv().unwrap()
             })
@@ -53,7 +53,7 @@ async fn steps_of_a_guest_never_overlap_and_the_host_is_bounded() {
             Box::new(move |guest| {
                 let (inside, finished) = (Arc::clone(&inside), Arc::clone(&finished));
                 let broken = Arc::clone(&broken);
-                Box::new(move || {
+                Box::new(move |_| {
                     let overlap = {
                         let mut inside = inside.lock().unwrap();
                         !inside.insert(guest) || inside.len() > 3
@@ -86,4 +86,44 @@ async fn steps_of_a_guest_never_overlap_and_the_host_is_bounded() {
         0,
         "overlapping or too many steps"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_hangs_keeps_no_other_guest_from_its_steps() {
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    let (entered, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let guests = [(); 3].map(|()| GuestId::random());
+    let [hangs, waits, deleted] = guests;
+    let supervisor = Supervisor::new(
+        Box::new(move |guest| {
+            let (entered, gate) = (entered.clone(), Arc::clone(&gate));
+            Box::new(move |pace| {
+                entered.send((guest, pace)).unwrap();
+                match pace {
+                    Pace::Quick if guest == deleted => Next::Done,
+                    Pace::Quick => Next::Slow,
+                    Pace::Any => {
+                        let _ = gate.lock().unwrap().recv();
+                        Next::Done
+                    }
+                }
+            })
+        }),
+        1,
+    );
+    supervisor.wake(hangs);
+    assert_eq!(steps.recv().await, Some((hangs, Pace::Quick)));
+    assert_eq!(steps.recv().await, Some((hangs, Pace::Any)));
+    supervisor.wake(waits);
+    assert_eq!(steps.recv().await, Some((waits, Pace::Quick)));
+    // Rung while it waits for room, as by a deletion: looked at again at once.
+    supervisor.wake(waits);
+    assert_eq!(steps.recv().await, Some((waits, Pace::Quick)));
+    supervisor.wake(deleted);
+    assert_eq!(steps.recv().await, Some((deleted, Pace::Quick)));
+    release.send(()).unwrap();
+    assert_eq!(steps.recv().await, Some((waits, Pace::Any)));
+    release.send(()).unwrap();
+    supervisor.stop().await;
 }

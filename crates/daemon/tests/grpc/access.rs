@@ -1,11 +1,15 @@
 //! Who is let in, and as whom.
 
+use std::sync::Arc;
+
 use hyper_util::rt::TokioIo;
 use tonic::Code;
 use tonic::transport::Endpoint;
-use xenios_api::v1::ListGuestsRequest;
+use xenios_api::v1::{GetConsoleLogRequest, ListGuestsRequest};
+use xenios_daemon::identity::Identities;
+use xenios_daemon::server::Api;
 
-use crate::fixture::{Client, Fixture, create, spec};
+use crate::fixture::{Client, Fixture, create, delete, get, spec, watch};
 use crate::pki::Pki;
 
 /// The outcome of a call: a refused handshake shows up when connecting or after it.
@@ -65,12 +69,11 @@ async fn the_tenant_is_never_taken_from_what_the_caller_sends() {
     assert!(seen.unwrap().into_inner().guests.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn on_the_socket_the_kernel_says_who_calls() {
-    let fixture = Fixture::open().await;
-    let path = fixture.dir.path().join("x.sock");
+/// A client on a socket that serves `api`.
+async fn on_socket(fixture: &Fixture, api: Api) -> Client {
+    let path = fixture.dir.path().join("run/x.sock");
     let listener = xenios_daemon::listen::bind_unix(&path).await.unwrap();
-    tokio::spawn(fixture.api.clone().serve_unix(listener));
+    tokio::spawn(api.serve_unix(listener));
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
         async move {
@@ -83,9 +86,47 @@ async fn on_the_socket_the_kernel_says_who_calls() {
         .connect_with_connector(connector)
         .await
         .unwrap();
-    let mut client = Client::new(channel);
+    Client::new(channel)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_socket_the_kernel_says_who_calls() {
+    let fixture = Fixture::open().await;
+    let mut client = on_socket(&fixture, fixture.api.clone()).await;
     client.create_guest(create(spec("web"))).await.unwrap();
     let mut operator = fixture.client("operator").await;
     let seen = operator.list_guests(ListGuestsRequest::default()).await;
     assert_eq!(seen.unwrap().into_inner().guests.len(), 1);
+    let mut other = fixture.client("other").await;
+    other.create_guest(create(spec("theirs"))).await.unwrap();
+    let status = client.get_guest(get("theirs")).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_socket_a_user_without_a_tenant_is_refused_in_every_call() {
+    let fixture = Fixture::open().await;
+    let nobody = Identities::default();
+    let api = Api::new(Arc::clone(&fixture.host), nobody, fixture.stopper.watch());
+    let mut client = on_socket(&fixture, api).await;
+    let mut request = tonic::Request::new(create(spec("web")));
+    let tenant = "xenios://tenant/operator".parse().unwrap();
+    request.metadata_mut().insert("tenant", tenant);
+    let outcomes = [
+        client.create_guest(request).await.map(drop),
+        client.get_guest(get("web")).await.map(drop),
+        client
+            .list_guests(ListGuestsRequest::default())
+            .await
+            .map(drop),
+        client.delete_guest(delete("web")).await.map(drop),
+        client.watch_guests(watch("")).await.map(drop),
+        client
+            .get_console_log(GetConsoleLogRequest::default())
+            .await
+            .map(drop),
+    ];
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap_err().code(), Code::Unauthenticated);
+    }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod bounds;
 mod fixture;
 mod lifecycle;
 mod pki;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::Deserialize;
 use url::Url;
@@ -174,6 +175,7 @@ impl Repository<'_> {
             None => None,
         };
         let request = Request {
+            method: Method::GET,
             authority: &self.authority,
             url,
             headers: &[(ACCEPT, "application/json")],
@@ -181,7 +183,7 @@ impl Repository<'_> {
             // A token service that moves could take the password along.
             follow: false,
         };
-        let mut response = self.registries.transport.get(request).await?;
+        let mut response = self.registries.transport.send(request).await?;
         let status = response.status().as_u16();
         match status {
             200 => {}

@@ -1,4 +1,4 @@
-//! GET requests to addresses that were checked, redirects included.
+//! Requests to addresses that were checked, redirects included.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, Method, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -31,8 +31,10 @@ pub(super) struct Transport {
     elsewhere: Client,
 }
 
-/// One GET.
+/// One request, without a body.
 pub(super) struct Request<'a> {
+    /// GET, or HEAD to learn only whether something is there.
+    pub(super) method: Method,
     /// The registry on whose behalf it is, for errors.
     pub(super) authority: &'a str,
     pub(super) url: &'a Url,
@@ -76,13 +78,13 @@ impl Transport {
     }
 
     /// Sends `request` and follows where it leads, each hop checked.
-    pub(super) async fn get(&self, request: Request<'_>) -> Result<Response, Error> {
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
         let authority = request.authority;
         let mut url = request.url.clone();
         let mut authorization = request.authorization;
         for _ in 0..=MAX_REDIRECTS {
             let client = self.admit(authority, &url)?;
-            let mut builder = client.get(url.clone());
+            let mut builder = client.request(request.method.clone(), url.clone());
             for (name, value) in request.headers {
                 builder = builder.header(name, *value);
             }

@@ -1,12 +1,15 @@
 //! What works: pulls, formats, indexes, authentication, retries, the cache.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use xenios_packer::{Credentials, Error, ErrorKind, Limits, Registry, RegistryFault};
+use xenios_packer::{
+    Credentials, Digest, Error, ErrorKind, Limits, Part, Reference, Registry, RegistryFault,
+};
 
 use crate::archive::Archive;
 use crate::image::{
@@ -157,6 +160,66 @@ fn a_name_vouches_only_for_what_its_repository_holds() {
     let other = format!("{}/trusted/app@{digest}", registry.authority());
     let error = bench.packer.facts(&other.parse().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// A registry does not look for layers that are declared not to be distributed, so a
+/// tenant may push a manifest that names a layer of somebody else's.
+#[test]
+fn the_cache_gives_no_layer_to_a_repository_that_lacks_it() {
+    let registry = FakeRegistry::start();
+    let private = two_layers();
+    private.push(&registry, "1");
+    let bench = Bench::new(&registry);
+    bench.pack(&reference(&registry, ":1")).unwrap();
+
+    let other = Reference::from_str(&format!("{}/evil/app:1", registry.authority())).unwrap();
+    let path = |kind: &str, name: &str| format!("/v2/evil/app/{kind}/{name}");
+    let config = private.config.to_string();
+    let config_path = path("blobs", &Digest::of(config.as_bytes()).to_string());
+    registry.put(
+        &path("manifests", "1"),
+        Reply::ok(private.manifest.to_string()),
+    );
+    let error = bench.packer.facts(&other).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotFound {
+                what: Part::Config,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    registry.put(&config_path, Reply::ok(config));
+    let error = bench.packer.facts(&other).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotFound {
+                what: Part::Layer(0),
+                ..
+            }
+        ),
+        "{error}"
+    );
+
+    // With its own copies it may have them, and is asked once.
+    for layer in &private.layers {
+        let name = Digest::of(layer).to_string();
+        registry.put(&path("blobs", &name), Reply::ok(layer.clone()));
+    }
+    let heads = || {
+        registry
+            .seen()
+            .iter()
+            .filter(|r| r.method == "HEAD")
+            .count()
+    };
+    bench.packer.facts(&other).unwrap();
+    let before = heads();
+    bench.packer.facts(&other).unwrap();
+    assert_eq!(heads(), before);
 }
 
 #[test]
@@ -337,13 +400,40 @@ fn a_password_is_sent_only_where_it_belongs() {
     Bench::with(entries, limits())
         .pack(&reference(&registry, ":1"))
         .unwrap();
-    assert_eq!(store.seen().len(), 1);
-    assert!(!store.seen()[0].headers.contains_key("authorization"));
+    assert_eq!(store.count("/store"), 1);
+    let seen = store.seen();
+    assert!(
+        seen.iter()
+            .all(|r| !r.headers.contains_key("authorization"))
+    );
     // Without credentials the answer says so, and no more.
     let error = Bench::new(&registry)
         .pack(&reference(&registry, ":1"))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_challenge_from_elsewhere_is_not_answered() {
+    let registry = FakeRegistry::start();
+    two_layers().push(&registry, "1");
+    let store = FakeRegistry::start();
+    let realm = format!("Bearer realm=\"http://{}/token\"", store.authority());
+    store.answer(move |request| {
+        let asked = request.target != "/token";
+        asked.then(|| Reply::status(401).header("WWW-Authenticate", realm.clone()))
+    });
+    let to = format!("http://{}/store", store.authority());
+    registry.answer(move |request| {
+        let blob = request.target.contains("/blobs/");
+        blob.then(|| Reply::redirect(to.clone()))
+    });
+    let entries = vec![with_credentials(&registry), entry(&store.authority())];
+    let error = Bench::with(entries, limits())
+        .pack(&reference(&registry, ":1"))
+        .unwrap_err();
+    assert!(matches!(error, Error::AccessDenied { .. }), "{error}");
+    assert_eq!(store.count("/token"), 0);
 }
 
 #[test]
@@ -379,6 +469,39 @@ fn tls_trusts_the_authorities_that_an_entry_names_and_no_others() {
 }
 
 #[test]
+fn an_image_that_lies_about_a_layer_does_not_take_it_from_others() {
+    let registry = FakeRegistry::start();
+    let honest = two_layers();
+    honest.push(&registry, "1");
+    let bench = Bench::new(&registry);
+    bench.pack(&reference(&registry, ":1")).unwrap();
+
+    let mut archives = [Archive::new().finish(), Archive::new().finish()];
+    archives[0].push(0);
+    Image::of_blobs(
+        &archives,
+        honest.layers.clone(),
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+    )
+    .push(&registry, "lie");
+    let error = bench.pack(&reference(&registry, ":lie")).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::DigestMismatch {
+                what: Part::Layer(0)
+            }
+        ),
+        "{error}"
+    );
+    for layer in &honest.layers {
+        assert_eq!(registry.count(&crate::image::blob_path(layer)), 1);
+        let name = Digest::of(layer).to_string().replace(':', "-");
+        assert!(bench.cache.path().join("cache/blobs").join(name).is_file());
+    }
+}
+
+#[test]
 fn a_layer_that_the_disk_damaged_is_fetched_again() {
     let registry = FakeRegistry::start();
     let image = two_layers();
@@ -386,9 +509,7 @@ fn a_layer_that_the_disk_damaged_is_fetched_again() {
     let bench = Bench::new(&registry);
     let packed = bench.pack(&reference(&registry, ":1")).unwrap();
     let layer = &image.layers[0];
-    let name = xenios_packer::Digest::of(layer)
-        .to_string()
-        .replace(':', "-");
+    let name = Digest::of(layer).to_string().replace(':', "-");
     let mut damaged = layer.clone();
     damaged[30] ^= 1;
     std::fs::write(bench.cache.path().join("cache/blobs").join(name), damaged).unwrap();

@@ -14,6 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
     /// By lower-case name.
@@ -155,11 +156,11 @@ impl FakeRegistry {
         self.state.seen.lock().unwrap().clone()
     }
 
-    /// How often something below `path` was asked for.
+    /// How often something below `path` was fetched.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.seen()
             .iter()
-            .filter(|r| r.target.contains(path))
+            .filter(|r| r.method == "GET" && r.target.contains(path))
             .count()
     }
 }
@@ -194,13 +195,14 @@ fn serve(state: &State, mut stream: impl Read + Write) {
         .or_else(|| state.content.lock().unwrap().get(&path).cloned())
         .unwrap_or_else(|| Reply::status(404));
     // The client may have gone already: that is its right.
-    let _ = write(stream, &reply);
+    let _ = write(stream, &reply, request.method == "HEAD");
 }
 
 fn read(stream: &mut impl Read) -> Option<Request> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next()?.ok()?;
-    let target = first.split(' ').nth(1)?.to_owned();
+    let mut words = first.split(' ').map(str::to_owned);
+    let (method, target) = (words.next()?, words.next()?);
     let mut headers = HashMap::new();
     for line in lines {
         let line = line.ok()?;
@@ -209,10 +211,14 @@ fn read(stream: &mut impl Read) -> Option<Request> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    Some(Request { target, headers })
+    Some(Request {
+        method,
+        target,
+        headers,
+    })
 }
 
-fn write(mut stream: impl Write, reply: &Reply) -> std::io::Result<()> {
+fn write(mut stream: impl Write, reply: &Reply, head_only: bool) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", reply.status);
     if let Some(length) = reply.declared {
         let _ = write!(head, "Content-Length: {length}\r\n");
@@ -222,6 +228,8 @@ fn write(mut stream: impl Write, reply: &Reply) -> std::io::Result<()> {
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
-    stream.write_all(&reply.body)?;
+    if !head_only {
+        stream.write_all(&reply.body)?;
+    }
     stream.flush()
 }

@@ -54,6 +54,34 @@ fn a_leftover_of_a_crash_is_replaced() {
     assert!(!leftover.exists());
 }
 
+/// Two policies may be one component, and a daemon and a compile may run at once.
+#[test]
+fn writers_do_not_take_each_others_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let artifacts = open(&folder);
+    let code = OwnCode::compiled(vec![7; 1 << 20]);
+    let key = || Key {
+        component: [1; DIGEST],
+        compiler: [2; DIGEST],
+    };
+    let path = artifacts.dir.join(key().file_name());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    artifacts.write(&path, &key(), &code).expect("it writes");
+                    let read = read(&path, &key()).expect("it is whole");
+                    assert!(read.is_some_and(|read| read.0 == code.0));
+                }
+            });
+        }
+    });
+    let left = std::fs::read_dir(&artifacts.dir)
+        .expect("it is there")
+        .count();
+    assert_eq!(left, 1);
+}
+
 proptest! {
     #[test]
     fn only_sealed_bytes_are_code(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

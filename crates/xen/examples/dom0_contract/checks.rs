@@ -113,6 +113,13 @@ fn life(host: &Host, kind: Kind) -> Outcome {
             return Err(format!("the guest says {node:?}, not {part:?}").into());
         }
     }
+    // What Linux says only where it may write; else it complains on the console.
+    let feature = host
+        .toolstack
+        .guest_node(domain.domid, "control/feature-poweroff", 8)?;
+    if feature.as_deref() != Some(b"1") || domain.output.contains("writing feature-") {
+        return Err("the guest could not say that it can be powered off".into());
+    }
     if host.toolstack.console(domain.domid, domain.uuid).is_ok() {
         return Err("the console could be attached twice".into());
     }

@@ -16,6 +16,10 @@ const SECTION_HEADER_BYTES: u16 = 64;
 /// sections.
 const MAX_HEADERS: u16 = 1024;
 
+/// Bytes of notes at most, in all areas together: headers may name the same bytes
+/// again and again. A kernel has some hundred.
+const MAX_NOTE_BYTES: usize = 1 << 20;
+
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const SHT_NOTE: u32 = 7;
@@ -196,6 +200,11 @@ impl<'a> Elf<'a> {
 /// Reads all of Xen's notes in these areas; false if there was none.
 fn read_notes(areas: Vec<NoteArea<'_>>, notes: &mut XenNotes) -> Result<bool, KernelError> {
     let mut found = false;
+    if areas.iter().map(|area| area.bytes.len()).sum::<usize>() > MAX_NOTE_BYTES {
+        return Err(KernelError::NotesTooLong {
+            limit: MAX_NOTE_BYTES,
+        });
+    }
     for area in areas {
         let mut rest = area.bytes;
         // Padding at the end may be shorter than a note's header.

@@ -76,7 +76,9 @@ fn read_all(
 }
 
 /// The legacy frame: blocks with their compressed size in front, no end mark.
-/// What is left at the end is shorter than a block.
+/// What is left at the end is shorter than a block. Every block but the last one
+/// is full: without that, five bytes each could make millions of blocks, and each
+/// costs the clearing of a whole one.
 fn lz4(blocks: &[u8], limit: usize) -> Result<(Vec<u8>, &[u8]), KernelError> {
     let mut image = Vec::new();
     let mut rest = blocks;
@@ -101,6 +103,12 @@ fn lz4(blocks: &[u8], limit: usize) -> Result<(Vec<u8>, &[u8]), KernelError> {
             Err(error) => return Err(bad("lz4")(io::Error::other(error))),
         };
         image.truncate(done + written);
+        if written < LZ4_BLOCK_BYTES && rest.len() > 4 {
+            return Err(KernelError::PayloadMismatch {
+                format: "lz4",
+                what: "a block in its midst is not full",
+            });
+        }
     }
     Ok((image, rest))
 }

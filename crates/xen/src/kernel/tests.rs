@@ -163,6 +163,27 @@ fn a_payload_must_inflate_to_the_size_behind_it() {
 }
 
 #[test]
+fn lz4_blocks_that_are_not_full_cannot_be_many() {
+    // A block of one byte is a token for nothing at all.
+    let mut payload = vec![0x02, 0x21, 0x4c, 0x18];
+    for _ in 0..3 {
+        payload.extend([1, 0, 0, 0, 0]);
+    }
+    payload.extend([0; 4]);
+    let error = parse(&bzimage(&payload)).unwrap_err();
+    assert!(error.to_string().contains("not full"), "{error}");
+}
+
+#[test]
+fn notes_that_are_named_again_and_again_are_not_read() {
+    let mut image = Image::linux();
+    image.notes_by_section = true;
+    image.notes.push((0x1000, vec![0; 1 << 20]));
+    let error = parse(&image.elf()).unwrap_err();
+    assert!(matches!(error, KernelError::NotesTooLong { .. }), "{error}");
+}
+
+#[test]
 fn every_prefix_of_a_kernel_is_an_error() {
     let elf = Image::linux().elf();
     // The last 64 bytes are a section header, which may be missing.

@@ -41,8 +41,11 @@ impl BlockHost for Sim {
         self.world().loops.get(&minor).cloned()
     }
 
-    fn detach(&self, minor: u32) -> io::Result<()> {
-        self.world().loops.remove(&minor);
+    fn detach(&self, minor: u32, file: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        if world.loops.get(&minor).map(PathBuf::as_path) == Some(file) {
+            world.loops.remove(&minor);
+        }
         Ok(())
     }
 

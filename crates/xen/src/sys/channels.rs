@@ -1,8 +1,9 @@
 //! `/dev/xen/gntdev` and `/dev/xen/evtchn`: granted pages and event channels.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use super::mapping::Mapping;
@@ -74,7 +75,8 @@ impl Drop for GrantRecord {
 
 impl Pages for GrantedPage {
     fn write(&self, offset: usize, bytes: &[u8]) {
-        self.mapping.write(offset, bytes);
+        // The guest runs and may look at the page now.
+        self.mapping.store(offset, bytes);
     }
 
     fn clear(&self, offset: usize, count: usize) {
@@ -129,7 +131,18 @@ impl Doorbell for BoundPort {
         }
         let errno = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(libc::EIO));
         let mut port = [0; 4];
-        (&self.device).read_exact(&mut port).map_err(errno)?;
+        match (&self.device).read(&mut port) {
+            // The driver gives whole ports, of four bytes each.
+            Ok(4) => {}
+            Ok(_) => return Err(Errno(libc::EIO)),
+            // Another thread that waits here took the event.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                return Ok(false);
+            }
+            Err(error) => return Err(errno(error)),
+        }
         // Writing the port back unmasks it.
         (&self.device).write_all(&port).map_err(errno)?;
         Ok(true)
@@ -138,7 +151,7 @@ impl Doorbell for BoundPort {
 
 impl Channels for ChannelDevices {
     fn map_grant(&self, domain: DomId, reference: u32) -> Result<Box<dyn Pages>, Errno> {
-        let device = open("/dev/xen/gntdev")?;
+        let device = open_device("/dev/xen/gntdev").map_err(|error| no_device(&error))?;
         let mut request = MapGrant {
             count: 1,
             pad: 0,
@@ -161,7 +174,13 @@ impl Channels for ChannelDevices {
     }
 
     fn bind(&self, domain: DomId, port: u32) -> Result<Box<dyn Doorbell>, Errno> {
-        let device = open("/dev/xen/evtchn")?;
+        // Reading never waits: several threads may look at one channel.
+        let device = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/xen/evtchn")
+            .map_err(|error| no_device(&error))?;
         let mut request = BindInterdomain {
             domain: u32::from(domain.get()),
             port,
@@ -175,6 +194,6 @@ impl Channels for ChannelDevices {
     }
 }
 
-fn open(path: &str) -> Result<File, Errno> {
-    open_device(path).map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::ENODEV)))
+fn no_device(error: &std::io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::ENODEV))
 }

@@ -30,7 +30,7 @@ struct LoopConfig {
     file: u32,
     block_size: u32,
     before_flags: [u64; 6],
-    number: u32,
+    key_size: u32,
     flags: u32,
     after_flags: [u64; 30],
 }
@@ -70,8 +70,13 @@ impl BlockHost for LoopHost {
         Some(PathBuf::from(text.trim_end_matches('\n')))
     }
 
-    fn detach(&self, minor: u32) -> io::Result<()> {
+    fn detach(&self, minor: u32, file: &Path) -> io::Result<()> {
+        // While this is open, the number stays with its file: a device that is in
+        // use is not given a new one.
         let device = open_loop(minor, true)?;
+        if self.backing_file(minor).as_deref() != Some(file) {
+            return Ok(());
+        }
         match ioctl_value(device.as_fd(), CLR_FD, 0) {
             // Detached in the meantime.
             Ok(_) | Err(Errno(libc::ENXIO)) => Ok(()),
@@ -120,7 +125,7 @@ fn configure(device: &File, backing: &File, read_only: bool) -> Result<(), Errno
         file: backing.as_raw_fd().unsigned_abs(),
         block_size: 0,
         before_flags: [0; 6],
-        number: 0,
+        key_size: 0,
         flags: AUTOCLEAR | if read_only { READ_ONLY } else { 0 },
         after_flags: [0; 30],
     };

@@ -61,6 +61,18 @@ impl Mapping {
         unsafe { self.base.as_ptr().add(offset) }
     }
 
+    /// Copies bytes to where the other side may access them at the same time, which
+    /// [`Pages::write`] is not for.
+    pub(super) fn store(&self, offset: usize, bytes: &[u8]) {
+        let target = self.at(offset, bytes.len());
+        for (index, byte) in bytes.iter().enumerate() {
+            // SAFETY: `at` checked the whole range, and the mapping lives as long as
+            // `self`; all access to bytes that a running guest shares is atomic.
+            let cell = unsafe { AtomicU8::from_ptr(target.wrapping_add(index)) };
+            cell.store(*byte, Ordering::Relaxed);
+        }
+    }
+
     /// A 32-bit field that both sides may access.
     #[expect(
         clippy::cast_ptr_alignment,
@@ -83,6 +95,8 @@ impl Pages for Mapping {
         let target = self.at(offset, bytes.len());
         // SAFETY: the target was checked to hold that many bytes; it is a mapping
         // of a device, so no Rust object lies there and it cannot overlap `bytes`.
+        // Nobody accesses it meanwhile: it is a hypercall's buffer between calls, or
+        // a page of a domain that is being built and does not run.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
     }
 

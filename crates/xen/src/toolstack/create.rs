@@ -121,6 +121,8 @@ struct Draft<'a> {
     toolstack: &'a Toolstack,
     domain: DomId,
     uuid: Uuid,
+    /// Its disks, kept open until the backend has them: then they are its own.
+    attached: Vec<Attached>,
     finished: bool,
 }
 
@@ -129,6 +131,8 @@ impl Drop for Draft<'_> {
         if self.finished {
             return;
         }
+        // What this process holds, destroying would wait for.
+        self.attached.clear();
         if let Err(error) = self.toolstack.destroy(self.domain, self.uuid) {
             let (domain, uuid) = (self.domain, self.uuid);
             warn!(%domain, %uuid, %error, "a domain that could not be finished could not be destroyed either");
@@ -151,7 +155,6 @@ impl Toolstack {
         if let Some(domid) = self.find(config.uuid)? {
             return Err(CreateError::Exists { domid });
         }
-        // Kept open until the backend has them: then they are its own.
         let attached = self.attach(config, &names)?;
         let creation = Creation {
             uuid: config.uuid,
@@ -169,6 +172,7 @@ impl Toolstack {
             toolstack: self,
             domain,
             uuid: config.uuid,
+            attached,
             finished: false,
         };
         let order = Order {
@@ -181,7 +185,7 @@ impl Toolstack {
         let built = build::build(&self.xen, &order)?;
         debug!(%domain, uuid = %config.uuid, "domain built");
         let mut edits = nodes::domain_edits(config, domain, &built);
-        for (disk, attached) in config.disks.iter().zip(&attached) {
+        for (disk, attached) in config.disks.iter().zip(&draft.attached) {
             let vbd = Vbd {
                 name: attached.name,
                 file: disk.path,
@@ -193,7 +197,7 @@ impl Toolstack {
         self.store.apply(&edits)?;
         self.store
             .introduce(domain, built.store.frame, built.store.port)?;
-        for (disk, attached) in config.disks.iter().zip(&attached) {
+        for (disk, attached) in config.disks.iter().zip(&draft.attached) {
             self.wait_for_backend(domain, disk.device, attached.name.device())?;
         }
         draft.finished = true;

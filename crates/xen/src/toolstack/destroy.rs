@@ -181,7 +181,7 @@ impl Toolstack {
             if !held() {
                 continue;
             }
-            if let Err(error) = self.blocks.detach(record.minor) {
+            if let Err(error) = self.blocks.detach(record.minor, &record.file) {
                 warn!(minor = record.minor, %error, "a loop device could not be detached");
             }
         }
@@ -190,6 +190,8 @@ impl Toolstack {
     fn wait_until_gone(&self, domid: DomId, uuid: Uuid) -> Result<(), DestroyError> {
         let deadline = Instant::now() + DYING_LIMIT;
         while self.xen.info(domid)?.is_some_and(|info| info.uuid == uuid) {
+            // One that was attached while the domain was not dying yet.
+            self.close_consoles(domid);
             if Instant::now() >= deadline {
                 return Err(DestroyError::Dying { domid });
             }

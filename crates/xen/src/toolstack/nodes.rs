@@ -12,8 +12,14 @@ const CONSOLE_TYPE: &str = "xenios";
 /// How many bytes a backend may keep; libxl's number. For people who look.
 const CONSOLE_LIMIT: &str = "1048576";
 
-/// What the guest may write below its own node. Nothing here is believed.
-const GUEST_OWNED: [&str; 5] = [
+/// What the guest may write below its own node: what libxl gives a guest too
+/// (`libxl__domain_make`). Linux says by `feature-*` which requests in
+/// `control/shutdown` it would follow, and clears that node when it has read one.
+/// Nothing here is believed.
+const GUEST_OWNED: [&str; 8] = [
+    "control/feature-poweroff",
+    "control/feature-reboot",
+    "control/feature-suspend",
     "control/shutdown",
     "control/sysrq",
     "data",

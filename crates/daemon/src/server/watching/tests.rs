@@ -17,6 +17,7 @@ fn filter() -> Filter {
         tenant: tenant("a"),
         only: None,
         host: "bed".to_owned(),
+        _room: None,
     }
 }
 
