@@ -17,10 +17,13 @@ use crate::site::{Config, LOG, Policies, Site};
 use crate::stage::{seconds, stage};
 
 mod checks;
+mod crash;
+mod host;
 
 /// What a check works with.
 #[derive(Debug)]
 pub(crate) struct World {
+    pub(crate) layout: Layout,
     pub(crate) bed: Bed,
     pub(crate) registry: Registry,
     pub(crate) site: Site,
@@ -39,6 +42,7 @@ impl World {
             site.start_daemon(&mut bed, Config::Product)
         })?;
         Ok(Self {
+            layout: layout.clone(),
             bed,
             registry,
             site,

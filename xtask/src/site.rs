@@ -169,23 +169,24 @@ impl Site {
     }
 }
 
+/// Builds what `cargo test --workspace` builds too, examples and all: another
+/// selection would unify features otherwise, and build wasmtime a second time.
 fn build_binaries(layout: &Layout) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    visible(
-        command(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "-p",
-                "xenios-daemon",
-                "-p",
-                "xenios-ctl",
-                "-p",
-                "xenios-guest",
-            ])
-            .current_dir(layout.root()),
-    )
+    let selection = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--examples",
+    ];
+    visible(command(cargo).args(selection).current_dir(layout.root()))
+}
+
+/// A binary of the workspace (`xenios`, `examples/NAME`) without debug sections.
+pub(crate) fn stripped(layout: &Layout, binary: &str) -> Result<PathBuf> {
+    initrd::strip(&layout.binary(binary), &layout.stripped())
 }
 
 /// For dom0's shell: starts the daemon in the background.
