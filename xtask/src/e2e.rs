@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::bed::Bed;
 use crate::client::Client;
+use crate::emulation;
 use crate::images::{self, Pushed};
 use crate::layout::Layout;
 use crate::leftovers;
 use crate::registry::Registry;
 use crate::site::{Config, LOG, Policies, Site};
-use crate::stage::{seconds, stage};
+use crate::stage::{note, seconds, stage};
 
 mod checks;
 mod crash;
@@ -106,11 +107,21 @@ pub(crate) fn run(layout: &Layout, filter: &str) -> Result<Tally> {
 }
 
 /// Runs a check; whatever it does, dom0 is looked at and cleaned afterwards.
+/// One that the emulator disturbed is run again.
 fn attempt(world: &mut World, check: fn(&mut World) -> Result<()>) -> Result<()> {
-    let result = catch_unwind(AssertUnwindSafe(|| check(world)))
-        .unwrap_or_else(|_| Err(anyhow!("the check panicked")));
-    let cleaned = clean(world);
-    result.and(cleaned)
+    emulation::struck(&mut world.bed)?;
+    let mut tries = 1;
+    loop {
+        let result = catch_unwind(AssertUnwindSafe(|| check(world)))
+            .unwrap_or_else(|_| Err(anyhow!("the check panicked")));
+        let cleaned = clean(world);
+        let result = result.and(cleaned);
+        if result.is_ok() || tries == emulation::TRIES || !emulation::struck(&mut world.bed)? {
+            return result;
+        }
+        note("the emulator entered a guest with Xen's registers; again");
+        tries += 1;
+    }
 }
 
 /// Deletes every guest of both tenants and looks for what is left.

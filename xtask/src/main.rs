@@ -14,6 +14,7 @@ mod cpio;
 mod debs;
 mod demo;
 mod e2e;
+mod emulation;
 mod http;
 mod images;
 mod initrd;
