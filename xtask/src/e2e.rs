@@ -20,6 +20,7 @@ use crate::stage::{note, seconds, stage};
 mod checks;
 mod crash;
 mod host;
+mod soak;
 
 /// What a check works with.
 #[derive(Debug)]
@@ -77,10 +78,13 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
 }
 
-/// Runs the checks whose names contain `filter`, in one boot.
-pub(crate) fn run(layout: &Layout, filter: &str) -> Result<Tally> {
+/// Runs the checks whose names contain `filter`, in one boot; `long` adds those
+/// that take too long for every change.
+pub(crate) fn run(layout: &Layout, filter: &str, long: bool) -> Result<Tally> {
+    let more = if long { checks::LONG } else { &[] };
     let checks: Vec<Check> = checks::ALL
         .iter()
+        .chain(more)
         .copied()
         .filter(|(name, _)| name.contains(filter))
         .collect();

@@ -22,6 +22,7 @@ mod kernel;
 mod layout;
 mod leased;
 mod leftovers;
+mod long;
 mod packages;
 mod policies;
 mod process;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::e2e::{self, Tally};
 use crate::layout::Layout;
+use crate::long;
 use crate::packages;
 use crate::policies;
 use crate::process::{command, output, visible};
@@ -19,6 +20,10 @@ pub(crate) struct Options {
     /// Without the test bed.
     #[arg(long)]
     quick: bool,
+    /// Also what takes too long for every change: a soak, many more cases of
+    /// each property, a minute of fuzzing for each parser.
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
     /// Only the end-to-end checks whose names contain this.
     #[arg(long, value_name = "TEXT", conflicts_with = "quick")]
     only: Option<String>,
@@ -29,7 +34,8 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
     packages::ensure()?;
     let mut tally = Tally::default();
     if options.only.is_none() {
-        for (name, check) in STAGES {
+        let more = if options.long { LONG_STAGES } else { &[] };
+        for (name, check) in STAGES.iter().chain(more) {
             let result = stage(name, || check(layout));
             count(&mut tally, result.is_ok());
             if let Err(error) = result {
@@ -38,7 +44,11 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<ExitCode> {
         }
     }
     if !options.quick && tally.failed == 0 {
-        let checks = e2e::run(layout, options.only.as_deref().unwrap_or_default());
+        let checks = e2e::run(
+            layout,
+            options.only.as_deref().unwrap_or_default(),
+            options.long,
+        );
         match checks {
             Ok(checks) => {
                 tally.passed += checks.passed;
@@ -83,6 +93,12 @@ const STAGES: &[Stage] = &[
     ("tests of the policies", |layout| {
         visible(in_policies(layout).args(["test", "--locked", "--workspace", "--quiet"]))
     }),
+];
+
+/// Those of `--long`.
+const LONG_STAGES: &[Stage] = &[
+    ("many cases of each property", long::properties),
+    ("fuzzing", long::fuzz),
 ];
 
 fn format(layout: &Layout) -> Result<()> {

@@ -42,6 +42,7 @@ const XEN_PROGRAMS: &[&str] = &[
     "libxl-save-helper",
     "xenctx",
     "xen-diag",
+    "lsevtchn",
 ];
 
 /// Programs beside busybox. `xl`'s hotplug scripts want bash, flock and the
@@ -100,6 +101,7 @@ pub(crate) fn build(cache: &Path) -> Result<Dom0> {
         INIT,
         AGENT,
         &MODULES.join(" "),
+        &XEN_PROGRAMS.join(" "),
         &PROGRAMS.join(" "),
         RECIPE,
     ] {

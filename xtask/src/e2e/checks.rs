@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Check, World, crash, host};
+use super::{Check, World, crash, host, soak};
 use crate::site::{Config, DAEMON, FORCED_ENV, Site};
 
 /// A guest's life under emulation, on a busy machine.
@@ -61,6 +61,12 @@ pub(super) const ALL: &[Check] = &[
     ),
     ("Xen and dom0 complained of nothing", console_is_clean),
 ];
+
+/// Those of `--long`.
+pub(super) const LONG: &[Check] = &[(
+    "thirty guests leave nothing that grows",
+    soak::nothing_grows,
+)];
 
 fn exit_code_and_console(world: &mut World) -> Result<()> {
     let image = world.image("demo/busybox:1");
