@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::World;
+use crate::emulation;
+use crate::stage::note;
 
 const GUESTS: usize = 30;
 /// What a guest leaves in caches and allocators once is no leak: the first ones
@@ -44,7 +46,13 @@ pub(super) fn nothing_grows(world: &mut World) -> Result<()> {
             "-c",
             "exit 5",
         ];
-        world.alice().call(&call)?.expect(5)?;
+        let mut answer = world.alice().call(&call)?;
+        // Thirty boots meet it sooner or later; the soak goes on.
+        while answer.code != 5 && emulation::struck(&mut world.bed)? {
+            note("the emulator entered a guest with Xen's registers; again");
+            answer = world.alice().call(&call)?;
+        }
+        answer.expect(5)?;
     }
     let before = before.context("there are more guests than the warm-up has")?;
     let after = look(world)?;
