@@ -21,6 +21,8 @@ pub(crate) const TRIES: usize = 4;
 const LIMIT: Duration = Duration::from_mins(1);
 /// What Xen prints when a guest's processor gives up.
 const GAVE_UP: &str = "Triple fault";
+/// What Xen prints before the registers of a guest that crashed.
+const CRASHED: &str = "*** Dumping Dom";
 /// The code segment is `__HYPERVISOR_CS` and the address lies behind
 /// `XEN_VIRT_START` (Xen's `x86/include/asm/config.h`).
 const IN_XEN: &str = "RIP:    e008:[<ffff82d0";
@@ -29,7 +31,13 @@ const DUMP_LINES: usize = 6;
 
 /// Whether it struck since the last call. Empties Xen's log.
 pub(crate) fn struck(bed: &mut Bed) -> Result<bool> {
-    bed.sh("xl dmesg -c", LIMIT).map(|log| tells(&log))
+    let log = bed.sh("xl dmesg -c", LIMIT)?;
+    let struck = tells(&log);
+    if !struck && log.contains(CRASHED) {
+        // Another crash, and nobody else keeps what Xen said of it.
+        println!("{log}");
+    }
+    Ok(struck)
 }
 
 fn tells(log: &str) -> bool {
