@@ -123,16 +123,11 @@ fn hardware_virtualised(client: &Client, bed: &mut Bed, images: &str) -> Result<
         "-c",
         script,
     ];
-    emulation::struck(bed)?;
-    let mut answer = client.show(&call)?;
-    for _ in 1..emulation::TRIES {
-        if answer.code == 0 || !emulation::struck(bed)? {
-            break;
-        }
-        println!("The emulator entered the guest with Xen's registers; again:");
-        client.call(&["rm", "--wait", "pvh"])?.expect(0)?;
-        answer = client.show(&call)?;
-    }
+    let answer = emulation::undisturbed(bed, 0, || {
+        // Only another try finds one.
+        client.call(&["rm", "--wait", "pvh"])?;
+        client.show(&call)
+    })?;
     let answer = answer.expect(0)?;
     ensure!(
         answer.stdout.contains("app on Linux"),

@@ -123,7 +123,7 @@ fn attempt(world: &mut World, check: fn(&mut World) -> Result<()>) -> Result<()>
         if result.is_ok() || tries == emulation::TRIES || !emulation::struck(&mut world.bed)? {
             return result;
         }
-        note("the emulator entered a guest with Xen's registers; again");
+        note(emulation::AGAIN);
         tries += 1;
     }
 }

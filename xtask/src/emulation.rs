@@ -14,11 +14,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::bed::Bed;
+use crate::client::Answer;
+use crate::stage::note;
 
 /// How often a check is tried that the emulator disturbs.
 pub(crate) const TRIES: usize = 4;
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// What is said before another try.
+pub(crate) const AGAIN: &str = "the emulator entered a guest with Xen's registers; again";
 /// What Xen prints when a guest's processor gives up.
 const GAVE_UP: &str = "Triple fault";
 /// What Xen prints before the registers of a guest that crashed.
@@ -35,9 +39,34 @@ pub(crate) fn struck(bed: &mut Bed) -> Result<bool> {
     let struck = tells(&log);
     if !struck && log.contains(CRASHED) {
         // Another crash, and nobody else keeps what Xen said of it.
-        println!("{log}");
+        // A guest can write into it: HVM guests have a debug port.
+        println!("{}", printable(&log));
     }
     Ok(struck)
+}
+
+/// Calls until the emulator leaves the call alone, at most [`TRIES`] times: the
+/// last answer. One with the exit code `good` is not looked into.
+pub(crate) fn undisturbed(
+    bed: &mut Bed,
+    good: i32,
+    mut call: impl FnMut() -> Result<Answer>,
+) -> Result<Answer> {
+    struck(bed)?;
+    for _ in 1..TRIES {
+        let answer = call()?;
+        if answer.code == good || !struck(bed)? {
+            return Ok(answer);
+        }
+        note(AGAIN);
+    }
+    call()
+}
+
+fn printable(log: &str) -> String {
+    log.chars()
+        .filter(|&character| character == '\n' || !character.is_control())
+        .collect()
 }
 
 fn tells(log: &str) -> bool {

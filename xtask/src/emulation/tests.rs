@@ -1,6 +1,6 @@
 //! Xen's log, as it was seen, and as it looks when a guest is to blame.
 
-use super::tells;
+use super::{printable, tells};
 
 const STRUCK: &str = "\
 (XEN) Freed 656kB init memory
@@ -28,4 +28,12 @@ fn a_guest_that_faults_in_its_own_code_is_not() {
         "something else"
     )));
     assert!(!tells(""));
+}
+
+#[test]
+fn what_a_guest_wrote_into_xens_log_is_printed_as_text() {
+    assert_eq!(
+        printable("(d5) \u{1b}[2Jboo\r\nnext\n"),
+        "(d5) [2Jboo\nnext\n"
+    );
 }
